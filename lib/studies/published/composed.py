@@ -142,7 +142,7 @@ def _summary(
     corpus: ComposedQueries,
     metrics: Sequence[str],
 ) -> DirectionResult:
-    """Summarise one gallery, or the mean of several; the largest one limits the ranks."""
+    """Summarise one gallery, or the mean of several."""
     ids = [corpus.text_ids[at] for one in galleries for at in one.queries]
     summary = summarise(evaluations, ids, metrics)
     if len(evaluations) == 1:
@@ -151,8 +151,7 @@ def _summary(
         name: Measurement(measured.value, *_interval_of_mean(evaluations, name), measured.chance)
         for name, measured in summary.values.items()
     }
-    largest = max(one.n_gallery for one in evaluations)
-    return replace(summary, n_gallery=largest, values=values)
+    return replace(summary, values=values)
 
 
 def _interval_of_mean(evaluations: Sequence[Evaluation], metric: str) -> tuple[float, float]:

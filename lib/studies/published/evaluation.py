@@ -29,13 +29,14 @@ from lib.metrics import (
     evaluate_embeddings,
     parse_metric,
     qb_norm,
+    subset_weights,
     write_trec_qrels,
     write_trec_run,
 )
 from lib.metrics.hubness import INFERENCE
 from lib.studies.published.choice_evaluation import check_no_gallery, evaluate_choices
 from lib.studies.published.classification import as_accuracies, check_no_prompt
-from lib.studies.published.folds import fold_positions, select_qrels, weighted_by_fold
+from lib.studies.published.folds import fold_positions, select_qrels
 from lib.studies.published.judgements import judged_qrels
 from lib.studies.published.protocol import (
     BEST_OF_ITEM,
@@ -447,7 +448,7 @@ def summarise(
     return DirectionResult(
         direction=first.direction,
         n_queries=int(n_queries.sum()),
-        n_gallery=first.n_gallery,
+        n_gallery=max(e.n_gallery for e in evaluations),
         n_without_relevant=sum(e.n_without_relevant for e in evaluations),
         tie_share=float(np.average([e.tie_share for e in evaluations], weights=n_queries)),
         values=values,
@@ -462,7 +463,10 @@ def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float
     """Compute the interval of a mean of folds by clusters of all folds; NaN for several medians."""
     if metric == "MedR":
         return np.nan, np.nan
-    weighted = weighted_by_fold(
+    values = np.concatenate(
         [e.first_ranks if metric == "MeanR" else e.per_query[metric] for e in folded.folds]
     )
-    return bootstrap_interval(weighted, groups) if np.isfinite(weighted).all() else (np.nan, np.nan)
+    if not np.isfinite(values).all():
+        return np.nan, np.nan
+    fold_of_query = np.repeat(np.arange(len(folded.folds)), [e.n_queries for e in folded.folds])
+    return bootstrap_interval(values, groups, subset_weights(fold_of_query))

@@ -1,6 +1,5 @@
 """Divide a corpus into contiguous folds, each a gallery of its own, as COCO 1K does."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,12 +39,3 @@ def fold_positions(corpus: CaptionedMedia, n_folds: int) -> list[dict[str, np.nd
         }
         for fold in folds
     ]
-
-
-def weighted_by_fold(values: Sequence[np.ndarray]) -> np.ndarray:
-    """Weight the values of all queries: their mean becomes the mean of the folds' means.
-
-    mean over folds f of mean over its n_f queries = mean over all n queries of x n / (F n_f)
-    """
-    n = sum(fold.size for fold in values)
-    return np.concatenate([fold * (n / (len(values) * fold.size)) for fold in values])

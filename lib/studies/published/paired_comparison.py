@@ -104,16 +104,16 @@ def _check_comparable(a: Result, b: Result, allow: set[str]) -> None:
         )
 
 
-def _part_weights(direction: DirectionResult, result: Result) -> np.ndarray:
-    """Return the weight of each query of a direction, `(n_queries,)`.
+def _part_weights(direction: DirectionResult, result: Result) -> np.ndarray | None:
+    """Return the weight of each query of a direction, `(n_queries,)`; None where all are equal.
 
     Where the other directions are its parts, as the categories of FashionIQ, each part counts the
     same: the weighted mean over queries is the mean of the means of the parts.
     """
     sizes = np.array([part.n_queries for part in result.directions if part is not direction])
     if not result.protocol.n_folds == sizes.size > 1 or sizes.sum() != direction.n_queries:
-        return np.ones(direction.n_queries)
-    return np.repeat(direction.n_queries / (sizes.size * sizes), sizes)
+        return None
+    return subset_weights(np.repeat(np.arange(sizes.size), sizes))
 
 
 def _weights_of(subsets: Sequence[DirectionResult]) -> np.ndarray:
@@ -125,7 +125,7 @@ def _weights_of(subsets: Sequence[DirectionResult]) -> np.ndarray:
 def _compare_direction(
     a: DirectionResult,
     b: DirectionResult,
-    weights: np.ndarray,
+    weights: np.ndarray | None,
     subsets: Sequence[DirectionResult],
     n_resamples: int,
     seed: int,
@@ -139,9 +139,10 @@ def _compare_direction(
         measured["MAP@R"] = (a.map_at_r, b.map_at_r)
     rows = []
     for metric, (values_a, values_b) in measured.items():
-        weighted = weights * values_a, weights * values_b
-        of_subsets = _weights_of(subsets) if metric == MEAN_ACCURACY else None
-        test = compare_systems(*weighted, a.groups, of_subsets, n_resamples=n_resamples, seed=seed)
+        of_values = _weights_of(subsets) if metric == MEAN_ACCURACY else weights
+        test = compare_systems(
+            values_a, values_b, a.groups, of_values, n_resamples=n_resamples, seed=seed
+        )
         mcnemar = mcnemar_exact(values_a, values_b) if hit_cut(metric) == 1 else None
         row = {"direction": a.direction, "metric": metric, "a": test.mean_a, "b": test.mean_b}
         row |= {"difference": test.difference, "low": test.low, "high": test.high}

@@ -59,7 +59,7 @@ class DirectionResult:
 
     direction: str
     n_queries: int  # judged queries
-    n_gallery: int  # items of the gallery; of the first fold, or of the largest category
+    n_gallery: int  # items of the gallery; of the largest one where there are several
     n_without_relevant: int  # queries that are left out because nothing is relevant to them
     tie_share: float  # share of queries with a first rank that depends on the order of ties
     values: dict[str, Measurement]  # by metric

@@ -15,7 +15,7 @@ from lib.metrics import (
     evaluate_folds,
     qb_norm,
 )
-from lib.studies.published import evaluate_corpus, evaluate_rows
+from lib.studies.published import Result, evaluate_corpus, evaluate_rows
 from tests.studies.published.corpora import DIM, N_ITEMS, OWNER, corpus, rows
 
 TOYS = corpus()
@@ -218,6 +218,22 @@ def test_folds_of_ragged_captions_keep_each_caption_with_its_image():
         )
     assert part["R@1"].value == pytest.approx(np.mean(means))
     assert part.groups.tolist() == OWNER.tolist()
+
+
+def test_folds_of_unequal_size_keep_the_worst_rank_and_stay_below_one(tmp_path):
+    # Fold 0 has 2 images with a caption each, fold 1 has 2 images with 1 and 9 captions.
+    owner = np.array([0, 1, 2, *[3] * 9])
+    media = np.eye(4)
+    texts = media[owner]
+    media[2] = texts[-1] - 0.1 * media[2]  # image 2 is like the captions of image 3
+    found = evaluate_rows(media, texts, corpus(owner, 4), ks=(1,), folds=2)
+    part = found.direction("image_to_text")
+    assert part.n_gallery == 10 and part.first_ranks.max() == 10
+    again = Result.load(found.save(tmp_path / "folds.json"))
+    assert again.direction("image_to_text").first_ranks.tolist() == part.first_ranks.tolist()
+    # The mean of the folds weighs the queries of the small one more; still no resample is above 1.
+    to_image = found.direction("text_to_image")["R@1"]
+    assert to_image.value == pytest.approx((1 + 9 / 10) / 2) and to_image.high <= 1
 
 
 # ---- remedies

@@ -126,9 +126,11 @@ def evaluate(
         Option(help="Split of the queries for the bank of querybank.", rich_help_panel=PROTOCOL),
     ] = None,
     beta: Annotated[
-        float,
-        Option(help="Inverse temperature of querybank and transductive.", rich_help_panel=PROTOCOL),
-    ] = 20.0,
+        float | None,
+        Option(
+            help="Inverse temperature of querybank, transductive (20).", rich_help_panel=PROTOCOL
+        ),
+    ] = None,
     text_gallery: Annotated[
         str,
         Option(
@@ -206,7 +208,7 @@ def evaluate(
             "--split": split, "--captions": captions, "--folds": folds,
             "--first-fold": first_fold, "--bank-split": bank_split, "--write-trec": write_trec,
             "--judgements": judgements != "original", "--inference": inference != "inductive",
-            "--text-gallery": text_gallery != "every text",
+            "--text-gallery": text_gallery != "every text", "--beta": beta is not None,
             "--write-submission": write_submission,
         }  # fmt: skip
         _check_grid(models, corpora, [flag for flag, value in excluded.items() if value])
@@ -242,6 +244,10 @@ def evaluate(
         )
     if (inference == "querybank") != (bank_split is not None) and embeddings is None:
         raise RetrievalInputError("--inference querybank and --bank-split go together")
+    if beta is not None and inference == "inductive":
+        raise RetrievalInputError(
+            "--beta is of --inference querybank and transductive; name one of them, or leave it out"
+        )
     from lib.cli.eval_composed import check_options, evaluate_vectors
     from lib.datasets.composed import ComposedQueries
     from lib.studies.published import evaluate_ranking, evaluate_rows
@@ -292,7 +298,8 @@ def evaluate(
         result = evaluate_ranking(run, direction, corpus, identity=identity, **protocol)
     else:
         protocol |= {"folds": folds, "first_fold": first_fold, "inference": inference}
-        protocol |= {"beta": beta, "trec_folder": write_trec, "text_gallery": text_gallery}
+        protocol |= {"trec_folder": write_trec, "text_gallery": text_gallery}
+        protocol |= {} if beta is None else {"beta": beta}
         if composed:
             protocol = {"metrics": chosen, "submission": write_submission}
         if given is not None:

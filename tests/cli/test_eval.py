@@ -201,6 +201,10 @@ def test_a_model_is_encoded_and_named(run, coco_root, tmp_path):
             ["eval", "coco", "--root", ".", "--model", "scenes", "--bank-split", "val"],
             "go together",
         ),
+        (
+            ["eval", "coco", "--root", ".", "--model", "scenes", "--beta", "100"],
+            "--beta is of --inference querybank",
+        ),
         (["eval", "coco", "--root", ".", "--model", "scenes"], "dataset_coco.json"),
         (["compare", "a.json", "b.json"], "a.json is missing"),
         (["compare", "a.json", "b.json", "--plot", "a.pdf"], "the suffix of --plot"),

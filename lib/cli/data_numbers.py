@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
@@ -51,8 +52,10 @@ def published_rows(
     direction = check_choice(direction or most, dict.fromkeys(directions), "--direction")
     of_direction = [row for row in of_split if row.direction == direction]
     table = _by_model(of_direction)
-    if not show_all:  # numbers on other judgements are higher, and would stand first
-        usual = [row for row in of_direction if row.judgements == "original"]
+    if not show_all:  # numbers on other judgements or on folds are higher, and would stand first
+        usual = [
+            row for row in of_direction if (row.judgements, row.gallery) == ("original", "whole")
+        ]
         n_models, table = len(table), _by_model(usual or of_direction)
     shown = table if show_all else [
         row
@@ -86,9 +89,17 @@ def _by_model(rows: list[PublishedRow]) -> list[dict[str, str]]:
     order = sorted(merged.items(), key=lambda item: (item[0][1], -_value(item[1].get(main))))
     return [
         {"kind": kind, "model": name, **{metric: _shown(found.get(metric)) for metric in metrics},
-         "protocol": protocol, "source": source}
+         "protocol": protocol, "source": _with_remarks(source, map(found.get, metrics))}
         for (name, kind, protocol, source), found in order
     ]  # fmt: skip
+
+
+def _with_remarks(source: str, shown: Iterable[PublishedRow | None]) -> str:
+    """Add to a source what is counted otherwise there, for the numbers that are shown."""
+    from lib.studies.published.remarks import remarks_of
+
+    remarks = [remark for row in shown if row for remark in remarks_of(row, row.judgements)]
+    return "; ".join((source, *dict.fromkeys(remarks)))
 
 
 def _protocol(row: PublishedRow) -> str:

@@ -64,6 +64,11 @@ def read_segments(path: str | Path, classes: Mapping[str, str] | None = None) ->
     ids, stems, times, labels = [], [], [], []
     for line, (video, start, end, joined) in read_rows(path, 4, spaced=True, comments=comments):
         where = f"{path}, line {line}"
+        if video == "YTID":
+            raise RetrievalInputError(
+                f"{where} names the columns and has lost the '#' in front of it. Fetch the file"
+                " again"
+            )
         clip_labels = split_labels(joined, where)
         unknown = [label for label in clip_labels if classes is not None and label not in classes]
         if unknown:

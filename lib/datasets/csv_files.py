@@ -21,7 +21,7 @@ def read_rows(
         n_columns: number of columns of every row.
         spaced: ignore a space after a comma, as in `id, 0.0, 10.0, "a,b"` (four columns).
         comments: a list that collects the lines before the first row that begin with `#`; None
-            if rows may begin with `#`.
+            if rows may begin with `#`. An error of a spreadsheet in the first cell is no comment.
     """
     path = Path(path)
     if not path.is_file():
@@ -74,7 +74,7 @@ def read_table(path: str | Path, header: Sequence[str]) -> Iterator[tuple[int, d
 def _after_comments(stream: Iterable[str], comments: list[str]) -> Iterator[str]:
     lines = iter(stream)
     for line in lines:
-        if not line.startswith("#"):
+        if not line.startswith("#") or line.startswith(SPREADSHEET_ERRORS):
             return chain([line], lines)
         comments.append(line.strip())
     return lines

@@ -6,7 +6,8 @@ given away:
     corpus    corpus.jsonl, corpus.parquet, corpus/*.parquet, corpus.tsv or collection.tsv
     queries   queries.jsonl, queries.parquet, queries/*.parquet, queries.tsv
     qrels     qrels/<split>.tsv (a header line, then query, document, grade), qrels/<split>.trec
-              or qrels.trec (TREC's four columns), qrels/*.parquet, qrels.jsonl
+              or qrels.trec (TREC's four columns), qrels/*.parquet or data/*.parquet (where MTEB
+              has them without a name of their own), qrels/<split>.jsonl, qrels.jsonl
 
 Either side may be text or pictures: Parquet holds the bytes, other forms the path of a file.
 """
@@ -408,6 +409,8 @@ def _read_judgements(root: Path, split: str) -> dict[tuple[str, str], int]:
 
 def _judgement_rows(root: Path, split: str) -> Iterator[tuple[str, object, object, object]]:
     tables = _parquet_files(root, "qrels", split)
+    if not tables and not (root / "qrels").is_dir():
+        tables = _parquet_files(root, "data", split)
     if tables:
         for path in tables:
             with reading(path, "no Parquet file", ADVICE):
@@ -420,9 +423,10 @@ def _judgement_rows(root: Path, split: str) -> Iterator[tuple[str, object, objec
         header = next(rows, ("", []))[1]
         yield from _judged_rows((where, dict(zip(header, row))) for where, row in rows)
         return
-    if (root / "qrels.jsonl").is_file():
-        yield from _judged_rows(_json_rows(root / "qrels.jsonl"))
-        return
+    for path in (root / "qrels" / f"{split}.jsonl", root / "qrels.jsonl"):
+        if path.is_file():
+            yield from _judged_rows(_json_rows(path))
+            return
     for path in (root / "qrels" / f"{split}.trec", root / "qrels.trec"):
         if path.is_file():
             with reading(path, "no UTF-8 text", ADVICE):
@@ -438,7 +442,7 @@ def _judgement_rows(root: Path, split: str) -> Iterator[tuple[str, object, objec
             return
     raise MissingFileError(
         f"{root} has no qrels of the split {split!r}: qrels/{split}.tsv, qrels/{split}.trec,"
-        " qrels/*.parquet, qrels.trec or qrels.jsonl"
+        f" qrels/{split}.jsonl, qrels/*.parquet, data/*.parquet, qrels.trec or qrels.jsonl"
     )
 
 

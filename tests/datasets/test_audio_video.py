@@ -155,6 +155,8 @@ def test_segments_are_read_with_ids_quotes_and_header(bare):
             "line 5: the label '/m/unknown' is not in class_labels_indices.csv",
         ),
         ("10.000, 20.000", "10.000, 9.000", "line 5: times must be seconds .* got 10.000, 9.000"),
+        ("# YTID", "YTID", "line 3 names the columns and has lost the '#' in front of it"),
+        ("-cene000000, 0.000", "#NAME?, 0.000", "line 4: the cell '#NAME.' is an error"),
         ("10.000, 20.000", "ten, 20.000", "line 5: times must be seconds .* got ten, 20.000"),
         (f'"{BOING}"', f'"{BOING},{BOING}"', "line 5: labels must differ"),
         (

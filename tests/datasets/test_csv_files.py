@@ -33,6 +33,12 @@ def test_comments_are_those_before_the_first_row(tmp_path):
     assert list(read_rows(written(tmp_path, "# only\n"), 2, comments=[])) == []
 
 
+def test_an_id_that_a_spreadsheet_has_broken_is_no_comment(tmp_path):
+    path = written(tmp_path, "# one\n#NAME?,b\na,b\n")  # Excel takes "-id" for a formula
+    with pytest.raises(RetrievalInputError, match="line 2: the cell '#NAME\\?' is an error of a"):
+        list(read_rows(path, 2, comments=[]))
+
+
 def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
     path = written(tmp_path, b"\xef\xbb\xbfid,text\n1,a\n")
     assert list(read_table(path, ("id", "text"))) == [(2, {"id": "1", "text": "a"})]

@@ -57,11 +57,26 @@ def write_trec(root):
     (root / "qrels.trec").write_text("".join(f"{q} 0 {d} {g}\n" for q, d, g in GRADES))
 
 
+def write_mteb_default(root):
+    """As MTEB has it where the judgements are the default part: in `data/`."""
+    write_mteb(root)
+    (root / "qrels").rename(root / "data")
+
+
+def write_mteb_lines(root):
+    """As BEIR, but the judgements of a split are JSON lines."""
+    write_beir(root)
+    (root / "qrels" / "test.tsv").unlink()
+    names = ("query-id", "corpus-id", "score")
+    lines(root / "qrels" / "test.jsonl", [dict(zip(names, row)) for row in GRADES])
+
+
 FORM = {"BEIR": write_beir, "MTEB": write_mteb, "TREC": write_trec}
+FORM |= {"MTEB, data": write_mteb_default, "MTEB, lines": write_mteb_lines}
 
 
 @pytest.mark.parametrize("form", FORM)
-def test_three_forms_are_one_corpus(tmp_path, form):
+def test_all_forms_are_one_corpus(tmp_path, form):
     root = tmp_path / "mine"
     FORM[form](root)
     corpus = load_judged(root)

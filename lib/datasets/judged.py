@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -412,6 +413,7 @@ def _judgement_rows(root: Path, split: str) -> Iterator[tuple[str, object, objec
     if not tables and not (root / "qrels").is_dir():
         tables = _parquet_files(root, "data", split)
     if tables:
+        _check_split_named(tables, split)
         for path in tables:
             with reading(path, "no Parquet file", ADVICE):
                 table = pq.read_table(path)
@@ -444,6 +446,16 @@ def _judgement_rows(root: Path, split: str) -> Iterator[tuple[str, object, objec
         f"{root} has no qrels of the split {split!r}: qrels/{split}.tsv, qrels/{split}.trec,"
         f" qrels/{split}.jsonl, qrels/*.parquet, data/*.parquet, qrels.trec or qrels.jsonl"
     )
+
+
+def _check_split_named(tables: Sequence[Path], split: str) -> None:
+    """Refuse judgements in files that are named after other splits alone."""
+    named = {path.name: re.split(r"[-.]", path.name)[0] for path in tables}
+    others = [file for file, start in named.items() if start in SPLITS and start != split]
+    if others:
+        raise MissingFileError(
+            f"{tables[0].parent} has no qrels of the split {split!r}, but {', '.join(others)}"
+        )
 
 
 def _judged_rows(rows: Iterator[tuple[str, dict]]) -> Iterator[tuple[str, object, object, object]]:

@@ -156,6 +156,15 @@ def test_the_miniature_has_pictures_inside_parquet(tmp_path):
         load_judged(tmp_path / "mine", "train")
 
 
+def test_judgements_of_another_split_are_not_taken_for_those_of_this_one(tmp_path):
+    write_mteb(tmp_path)
+    assert load_judged(tmp_path, "train").qrels.items.size == 3, "a name that tells no split"
+    (tmp_path / "qrels" / "x.parquet").rename(tmp_path / "qrels" / "test-00000-of-00001.parquet")
+    assert load_judged(tmp_path).qrels.items.size == 3
+    with pytest.raises(MissingFileError, match="no qrels of the split 'train', but test-00000-of"):
+        load_judged(tmp_path, "train")
+
+
 def test_pictures_by_path(tmp_path):
     write_beir(tmp_path)
     lines(tmp_path / "corpus.jsonl", [{"_id": i, "image": f"p/{i}.png"} for i in TEXTS])

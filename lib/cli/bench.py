@@ -196,6 +196,9 @@ def bench_ann(
     out: Annotated[
         Path | None, Option(help="Folder for tables, pareto.png and ann-benchmarks files.")
     ] = None,
+    cache: Annotated[
+        Path | None, Option(help="Folder of kept measurements; data/cache/ann by default.")
+    ] = None,
 ) -> None:
     """Measure indexes with image and text queries: recall, work, bytes, speed (can be resumed)."""
     from lib.core.result_store import ResultStore
@@ -203,7 +206,7 @@ def bench_ann(
     from lib.studies.ann import ann_benchmarks_io, choosing, committed_run, harness, speed_tables
     from lib.studies.ann.configs import check_families, standard_configs
 
-    if corpus is None and any((size, queries, metric, families, ram, save, out)):
+    if corpus is None and any((size, queries, metric, families, ram, save, out, cache)):
         raise RetrievalInputError(
             "give --corpus with these options; without it the committed tables are written whole"
         )
@@ -229,6 +232,7 @@ def bench_ann(
             if left_out := [config.name for config in grid if config not in fitting]:
                 say(f"not built, more than {ram}: {', '.join(left_out)}")
             settings |= {"log": say, "progress": counted(bar, "indexes"), "grow_until": target}
+            settings["store"] = ResultStore("ann", "crossmodal bench ann", cache=cache)
             results = list(harness.measure_configs(data, fitting, **settings))
             tables = harness.result_tables(results)
             if out is not None:

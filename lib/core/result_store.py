@@ -31,12 +31,20 @@ class ResultStore:
         name: the study, and its folder in both places.
         rebuild: the command that makes the committed files again.
         folder: where the committed files are, `data/artifacts/<name>` by default.
+        cache: where the cached files are, the folder `name` of the cache by default.
     """
 
-    def __init__(self, name: str, rebuild: str, folder: str | Path | None = None):
+    def __init__(
+        self,
+        name: str,
+        rebuild: str,
+        folder: str | Path | None = None,
+        cache: str | Path | None = None,
+    ):
         self.name = name
         self.rebuild = f"Restore it with git, or run: {rebuild}"
         self._folder = folder
+        self._cache = cache
 
     @property
     def folder(self) -> Path:
@@ -45,11 +53,16 @@ class ResultStore:
 
     # ---- cached
 
+    @property
+    def cache(self) -> Path:
+        """The folder of the cached files."""
+        return cache_dir() / self.name if self._cache is None else Path(self._cache)
+
     def cache_path(self, key: Mapping | str) -> Path:
         """Name the cached file of a key: readable words, and a digest of the whole key."""
         digest = _digest(key)[:16]  # checks the key
         label = re.sub(r"[^A-Za-z0-9_.]+", "_", _words(key)).strip("_")[:60]
-        return cache_dir() / self.name / f"{label}-{digest}.npz"
+        return self.cache / f"{label}-{digest}.npz"
 
     def cached(self, key: Mapping | str, make: Callable[[], Arrays]) -> Arrays:
         """Return the arrays of a key from the cache, or make and store them.
@@ -86,9 +99,8 @@ class ResultStore:
         was_cached = [self.cache_path(key).is_file() for key, _ in jobs]
         done, total = sum(was_cached), len(jobs)
         if done:
-            folder = cache_dir() / self.name
             log(
-                f"{done} of {total} results are kept in {folder} from earlier runs,"
+                f"{done} of {total} results are kept in {self.cache} from earlier runs,"
                 " perhaps with other code; delete that folder to compute all again"
             )
         progress(done, total)

@@ -1,5 +1,7 @@
 """`crossmodal bench`: tables, progress, committed results and refusals."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -293,6 +295,12 @@ def test_bench_ann_measures_a_file_and_writes_what_it_found(run, small_grid, tmp
     assert len(list((tmp_path / "found" / "results").rglob("*.hdf5"))) == 3
     again = run("bench", "ann", *call, "--target", "0.99")[1]
     assert "2 of 2 results are kept" in again
+    (kept,) = {path.parent for path in tmp_path.rglob("mine_*.npz")}
+    shutil.rmtree(kept)
+    for says in ("2/2: ", "2 of 2 results are kept in own"):
+        code, out, _ = run("bench", "ann", *call, "--target", "0.99", "--cache", "own")
+        assert code == 0 and says in out
+    assert not kept.exists(), "with --cache nothing goes to the folder of the project"
 
 
 def test_bench_ann_chooses_by_two_files_within_memory_and_saves(run, small_grid, tmp_path):

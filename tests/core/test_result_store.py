@@ -132,6 +132,12 @@ def test_committed_files_can_be_in_a_folder_of_the_user(tmp_path):
     assert (tmp_path / "out" / "table.csv").read_text() == "k\n1\n"
 
 
+def test_cached_files_can_be_in_a_folder_of_the_user(tmp_path):
+    store = ResultStore("study", "crossmodal bench study", cache=tmp_path / "own")
+    assert store.cache_path("a key").parent == tmp_path / "own"
+    assert store.cached_json("a key", lambda: 7) == 7 and len(list(store.cache.glob("*.npz"))) == 1
+
+
 def test_committed_files_are_read_back_and_checked(store):
     store.save_table("table.csv", [{"k": 1, "recall": 1 / 3}])
     store.save_arrays("runs.npz", ranks=np.arange(3), other=np.zeros(2))

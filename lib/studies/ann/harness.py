@@ -231,6 +231,7 @@ def measure_configs(
     *,
     log: Log = print,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    store: ResultStore = STORE,
     **options,
 ) -> Iterator[ConfigResult]:
     """Yield `measure_config` of every config, from the cache where it was measured before."""
@@ -241,7 +242,7 @@ def measure_configs(
         key["measured"] = [form, corpus.key, config.identity, options, versions()]
         return key, lambda: measure_config(corpus, config, k, log=log, **options).to_arrays()
 
-    results = STORE.run([job(config) for config in configs], log=log, progress=progress)
+    results = store.run([job(config) for config in configs], log=log, progress=progress)
     yield from map(ConfigResult.from_arrays, results)
 
 

@@ -10,6 +10,9 @@ given away:
               has them without a name of their own), qrels/<split>.jsonl, qrels.jsonl
 
 Either side may be text or pictures: Parquet holds the bytes, other forms the path of a file.
+
+Sets in several languages, as ViDoRe v2 and v3, have a column `language` of the queries, or a
+folder for each part and language, `english-queries/`: the option `language` takes one.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ from lib.datasets.media.pictures import open_picture
 NAME = "beir"
 SPLITS = ("test", "validation", "dev", "train")
 SIDES = ("found", "text", "image")  # what a side holds; "found": what its file holds
+# As ViDoRe writes them, and MTEB its subsets.
+LANGUAGES = ("all", "english", "french", "german", "italian", "portuguese", "spanish")
 IDS = ("_id", "id", "{}-id", "{}_id", "docid", "qid")  # names of the column of ids
 TEXT = ("text", "query")  # names of the column of texts
 QUERY, DOCUMENT = ("query-id", "query_id", "qid"), ("corpus-id", "corpus_id", "docid")
@@ -189,6 +194,7 @@ def load_judged(
     *,
     queries: str = "found",
     corpus: str = "found",
+    language: str = "all",
     allow_partial: bool = False,
     need_media: bool = True,
 ) -> JudgedCorpus:
@@ -201,6 +207,7 @@ def load_judged(
         root: the folder.
         split: of the judgements.
         queries, corpus: take `"text"` or `"image"` where a side has both columns.
+        language: of the queries; one of `LANGUAGES`.
         allow_partial: leave out documents whose picture does not exist, and judgements of
             documents that the corpus lacks; the counts say so.
         need_media: False reads no picture and looks for none, for rows that were encoded elsewhere.
@@ -209,15 +216,23 @@ def load_judged(
     "ColPali" (ViDoRe).
     """
     check_choice(split, SPLITS, "split")
+    check_choice(language, LANGUAGES, "language")
     root = Path(root)
-    item_ids, media, modality = _read_side(root, "corpus", split, corpus)
-    query_ids, texts, query_modality = _read_side(root, "queries", split, queries)
+    names = {part: _part_name(root, part, language) for part in ("corpus", "queries", "qrels")}
+    item_ids, media, modality = _read_side(root, names["corpus"], split, corpus)
+    query_ids, texts, query_modality = _read_side(root, names["queries"], split, queries)
     for ids, kind in ((item_ids, "document"), (query_ids, "query")):
         check_distinct(ids, kind, str(root))
-    cells = _read_judgements(root, split)
+    cells = _read_judgements(root, names["qrels"], split)
+    if language != "all" and names["queries"] == "queries":
+        spoken = _languages(root, split)
+        others = {id_ for id_, one in zip(query_ids, spoken, strict=True) if one != language}
+        cells = {cell: grade for cell, grade in cells.items() if cell[0] not in others}
     qrels, kept, n_unknown = _aligned(cells, query_ids, item_ids, root, allow_partial)
     sizes = {"queries": len(kept), "documents": len(item_ids), "judgements": len(cells)}
     label, stated = published_counts(root, NAME, split, {split: dict.fromkeys(sizes)})
+    stated = stated if language == "all" else dict.fromkeys(sizes)
+    split = split if language == "all" else f"{split} {language}"
     label = f"{NAME}: {root.resolve().name}" + label.removeprefix(NAME)
     found = sizes | {"judgements": len(cells) - n_unknown}
     published = stated | ({"judgements": len(cells)} if n_unknown else {})
@@ -283,21 +298,45 @@ def _aligned(
 
 def _read_side(root: Path, part: str, split: str, wanted: str) -> tuple[list[str], Sequence, str]:
     """Read ids and entries of the queries or of the corpus, and what they are."""
-    check_choice(wanted, SIDES, part)
+    kind = part.split("-")[-1]  # without the language
+    check_choice(wanted, SIDES, kind)
     tables = _parquet_files(root, part, split)
     if tables:
-        return _parquet_side(tables, part, wanted)
+        return _parquet_side(tables, kind, wanted)
     path = root / f"{part}.jsonl"
     if path.is_file():
-        return _text_side(_json_rows(path), root, path, part, wanted)
+        return _text_side(_json_rows(path), root, path, kind, wanted)
     names = (f"{part}.tsv", *(("collection.tsv",) if part == "corpus" else ()))
     for path in (root / name for name in names):
         if path.is_file():
             rows = ((where, dict(zip(("_id", "text"), row))) for where, row in _tsv_rows(path, 2))
-            return _text_side(rows, root, path, part, wanted)
+            return _text_side(rows, root, path, kind, wanted)
+    spoken = [one for one in LANGUAGES[1:] if (root / f"{one}-{part}").is_dir()]
+    advice = f". It has {part} of {', '.join(spoken)}: --option language" if spoken else ""
     raise MissingFileError(
-        f"{root} has no {part}: {part}.jsonl, {part}.parquet, {part}/*.parquet or {part}.tsv"
+        f"{root} has no {part}: {part}.jsonl, {part}.parquet, {part}/*.parquet or"
+        f" {part}.tsv{advice}"
     )
+
+
+def _part_name(root: Path, part: str, language: str) -> str:
+    """Name a part: `english-queries` where that folder exists, else `queries`."""
+    return f"{language}-{part}" if (root / f"{language}-{part}").is_dir() else part
+
+
+def _languages(root: Path, split: str) -> list[str]:
+    """Read the language of each query, in the order of the files."""
+    where, languages = str(root), []
+    for path in _parquet_files(root, "queries", split):
+        with reading(path, "no Parquet file", ADVICE):
+            where, columns = str(path), pq.read_schema(path).names
+            if "language" in columns:
+                languages += pq.read_table(path, columns=["language"]).column(0).to_pylist()
+    if not languages and (root / "queries.jsonl").is_file():
+        languages = [row.get("language") for where, row in _json_rows(root / "queries.jsonl")]
+    if not any(languages):
+        raise RetrievalInputError(f"{where}: the queries have no column language, so take all")
+    return languages
 
 
 def _parquet_files(root: Path, part: str, split: str) -> list[Path]:
@@ -389,10 +428,10 @@ def _column(columns: Sequence[str], names: Sequence[str], where: object) -> str:
     return found[0]
 
 
-def _read_judgements(root: Path, split: str) -> dict[tuple[str, str], int]:
+def _read_judgements(root: Path, part: str, split: str) -> dict[tuple[str, str], int]:
     """`{(query, document): grade}` of a split, each pair once."""
     cells: dict[tuple[str, str], int] = {}
-    for where, query, document, grade in _judgement_rows(root, split):
+    for where, query, document, grade in _judgement_rows(root, part, split):
         try:
             number = float(grade)
             whole = int(number)
@@ -408,8 +447,10 @@ def _read_judgements(root: Path, split: str) -> dict[tuple[str, str], int]:
     return cells
 
 
-def _judgement_rows(root: Path, split: str) -> Iterator[tuple[str, object, object, object]]:
-    tables = _parquet_files(root, "qrels", split)
+def _judgement_rows(
+    root: Path, part: str, split: str
+) -> Iterator[tuple[str, object, object, object]]:
+    tables = _parquet_files(root, part, split)
     if not tables and not (root / "qrels").is_dir():
         tables = _parquet_files(root, "data", split)
     if tables:

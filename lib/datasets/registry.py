@@ -152,7 +152,7 @@ _ALL = (
 FORMS = {
     judged.NAME: Corpus(
         judged.NAME, "any data set in one form", judged.SPLITS, judged.load_judged, write_judged,
-        {"queries": judged.SIDES, "corpus": judged.SIDES},
+        {"queries": judged.SIDES, "corpus": judged.SIDES, "language": judged.LANGUAGES},
     ),
     class_folders.NAME: Corpus(
         class_folders.NAME, "any data set in one form", class_folders.SPLITS,

@@ -156,6 +156,48 @@ def test_the_miniature_has_pictures_inside_parquet(tmp_path):
         load_judged(tmp_path / "mine", "train")
 
 
+@pytest.mark.parametrize("form", ["a column", "folders", "lines"])
+def test_one_language_of_several(tmp_path, form):
+    """The forms of ViDoRe v3: its own, with a column, and MTEB's, with folders of a language."""
+    spoken = dict(zip(QUERIES, ("english", "french", "french")))
+    grades = dict(zip(("query_id", "corpus_id", "score"), map(list, zip(*GRADES))))
+    pages = {"corpus_id": list(TEXTS), "image": [{"bytes": b"x", "path": ""}] * 3}
+    pages |= {"markdown": ["# page"] * 3, "page_number_in_doc": [0, 1, 2]}
+    asked = {"query_id": list(QUERIES), "query": list(QUERIES.values())}
+    parts = {"corpus": pages, "qrels": grades}
+    if form == "a column":
+        parts["queries"] = asked | {"language": list(spoken.values())}
+    if form == "folders":
+        of_french = [at for at, one in enumerate(spoken.values()) if one == "french"]
+        parts = {f"french-{part}": columns for part, columns in parts.items()}
+        parts["french-queries"] = {k: [v[at] for at in of_french] for k, v in asked.items()}
+        for name, values in parts["french-qrels"].items():
+            parts["french-qrels"][name] = values[2:]
+    for part, columns in parts.items():
+        (tmp_path / part).mkdir()
+        pq.write_table(pa.table(columns), tmp_path / part / "test-00000-of-00001.parquet")
+    if form == "lines":
+        rows = [{"id": i, "text": t, "language": spoken[i]} for i, t in QUERIES.items()]
+        lines(tmp_path / "queries.jsonl", rows)
+    french = load_judged(tmp_path, language="french")
+    assert french.text_ids == ("q2",) and french.qrels.items.tolist() == [1]
+    assert french.split == "test french" and french.directions == ("text_to_image",)
+    assert [one.found for one in french.counts] == [1, 3, 2]
+    if form == "folders":
+        with pytest.raises(MissingFileError, match="has corpus of french: --option language"):
+            load_judged(tmp_path)
+    else:
+        assert load_judged(tmp_path).text_ids == ("q1", "q2")
+    with pytest.raises(ValueError, match=r"no judgement of the split|has no corpus"):
+        load_judged(tmp_path, language="german")
+
+
+def test_a_language_needs_its_column(tmp_path):
+    write_mteb(tmp_path)
+    with pytest.raises(RetrievalInputError, match="the queries have no column language"):
+        load_judged(tmp_path, language="french")
+
+
 def test_judgements_of_another_split_are_not_taken_for_those_of_this_one(tmp_path):
     write_mteb(tmp_path)
     assert load_judged(tmp_path, "train").qrels.items.size == 3, "a name that tells no split"

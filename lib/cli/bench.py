@@ -183,9 +183,7 @@ def bench_ann(
         list[str] | None,
         Option(help="File of queries for a file of vectors, or KIND=FILE; twice for two kinds."),
     ] = None,
-    metric: Annotated[
-        str | None, Option(help="Metric of a file: cosine, inner_product or l2.")
-    ] = None,
+    metric: Annotated[str | None, Option(help="Of a file: cosine, inner_product or l2.")] = None,
     families: Families = None,
     k: Annotated[int, Option("-k", help="Number of neighbours.")] = 10,
     threads: Annotated[int, Option(help="Threads of build and search.")] = 1,
@@ -196,9 +194,7 @@ def bench_ann(
     out: Annotated[
         Path | None, Option(help="Folder for tables, pareto.png and ann-benchmarks files.")
     ] = None,
-    cache: Annotated[
-        Path | None, Option(help="Folder of kept measurements; data/cache/ann by default.")
-    ] = None,
+    cache: Annotated[Path | None, Option(help="Folder of kept measurements.")] = None,
 ) -> None:
     """Measure indexes with image and text queries: recall, work, bytes, speed (can be resumed)."""
     from lib.core.result_store import ResultStore

@@ -11,8 +11,8 @@ from lib.core.reading import reading
 from lib.datasets.annotations import field_of, find_file, require_file
 from lib.datasets.choices import ChoiceCorpus, Example, caption_of, choice_corpus
 from lib.datasets.completeness import published_counts
-from lib.datasets.judged import ParquetPictures
 from lib.datasets.media.files import PictureFiles, find_names
+from lib.datasets.media.parquet_pictures import ParquetPictures
 
 NAME = "winoground"
 SPLITS = ("test",)

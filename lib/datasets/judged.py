@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lib.core.checks import RetrievalInputError, check_choice, check_distinct
@@ -305,7 +306,10 @@ def _parquet_side(paths: Sequence[Path], part: str, wanted: str) -> tuple[list[s
     for path in paths:
         with reading(path, "no Parquet file", ADVICE):
             file = pq.ParquetFile(path)
-            columns = file.schema_arrow.names
+            # MIEB keeps a column of the type null for what a side does not hold.
+            columns = [
+                field.name for field in file.schema_arrow if not pa.types.is_null(field.type)
+            ]
             id_column = _column(columns, _id_names(part), path)
             modality = _modality(columns, modality, path)
             read = [id_column]

@@ -192,6 +192,19 @@ def test_one_language_of_several(tmp_path, form):
         load_judged(tmp_path, language="german")
 
 
+def test_a_column_without_any_value_is_no_side(tmp_path):
+    """MIEB's corpora have text, image and modality; what they do not hold has the type null."""
+    write_mteb(tmp_path)
+    columns = {"id": list(TEXTS), "modality": ["image"] * 3, "text": pa.nulls(3)}
+    columns["image"] = [{"bytes": b"x", "path": None}] * 3
+    pq.write_table(pa.table(columns), tmp_path / "corpus" / "x.parquet")
+    assert load_judged(tmp_path).directions == ("text_to_image",)
+    columns["text"] = list(TEXTS.values())
+    pq.write_table(pa.table(columns), tmp_path / "corpus" / "x.parquet")
+    with pytest.raises(RetrievalInputError, match="where it has both, choose one"):
+        load_judged(tmp_path)
+
+
 def test_a_language_needs_its_column(tmp_path):
     write_mteb(tmp_path)
     with pytest.raises(RetrievalInputError, match="the queries have no column language"):

@@ -107,7 +107,9 @@ def _sides(corpus) -> list:
     """List the sides of a corpus that are files: of class folders the pictures, not the names."""
     if hasattr(corpus, "pictures"):
         return [corpus.pictures]
-    return [corpus.media] if hasattr(corpus, "media") else [corpus.clips, corpus.sounds]
+    if hasattr(corpus, "media"):
+        return [getattr(corpus.media, "pictures", corpus.media)]  # of pictures with texts
+    return [corpus.clips, corpus.sounds]
 
 
 def _find_damaged(corpus, present: np.ndarray | None) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,13 +99,17 @@ def evaluate_model(
             raise
         say(corpus.describe())
         result = evaluate_with_bar(corpus, bank)
-    texts = corpus.texts if corpus.query_modality == "text" else []
     found = getattr(corpus, "prompts", corpus.media)  # of classes, all templates
-    texts = [*texts, *(found if corpus.modality == "text" else [])]
+    texts = [*_texts_of(corpus.texts, corpus.query_modality), *_texts_of(found, corpus.modality)]
     if n_cut := encoder.count_truncated(texts):
         cut = f"{n_cut:,} of {len(texts):,} texts"
         say(f"{cut} are too long for the model: their ends were cut")
     return result
+
+
+def _texts_of(side: Sequence, modality: str) -> Sequence[str]:
+    """Return the texts of a side: all of it, those beside its pictures, or none."""
+    return side if modality == "text" else getattr(side, "texts", ())
 
 
 def _decodable(corpus: CaptionedMedia) -> CaptionedMedia:

@@ -9,7 +9,8 @@ given away:
               or qrels.trec (TREC's four columns), qrels/*.parquet or data/*.parquet (where MTEB
               has them without a name of their own), qrels/<split>.jsonl, qrels.jsonl
 
-Either side may be text or pictures: Parquet holds the bytes, other forms the path of a file.
+Either side may be text, pictures, or both: Parquet holds the bytes of a picture, other forms the
+path of its file. A side with both columns is read as the one that the user names, or as both.
 
 Sets in several languages, as ViDoRe v2 and v3, have a column `language` of the queries, or a
 folder for each part and language, `english-queries/`: the option `language` takes one.
@@ -36,10 +37,12 @@ from lib.core.task import RetrievalTask, entries_at
 from lib.datasets.completeness import Count, check_counts, check_media, published_counts
 from lib.datasets.media.files import PictureFiles
 from lib.datasets.media.parquet_pictures import ParquetPictures
+from lib.datasets.media.pictures_with_texts import PicturesWithTexts
 
 NAME = "beir"
 SPLITS = ("test", "validation", "dev", "train")
-SIDES = ("found", "text", "image")  # what a side holds; "found": what its file holds
+SIDES = ("found", "text", "image", "both")  # what a side holds; "found": what its file holds
+SHOWN = {"both": "pictures with texts"}
 # As ViDoRe writes them, and MTEB its subsets.
 LANGUAGES = ("all", "english", "french", "german", "italian", "portuguese", "spanish")
 IDS = ("_id", "id", "{}-id", "{}_id", "docid", "qid")  # names of the column of ids
@@ -56,7 +59,7 @@ class JudgedCorpus:
     Args:
         name: `"beir: "` and the name of the folder.
         split: of the judgements.
-        query_modality, modality: `"text"` or `"image"`, of the queries and of the corpus.
+        query_modality, modality: `"text"`, `"image"` or `"both"`, of the queries and of the corpus.
         texts, media: the queries and the entries of the corpus; pictures are decoded on access.
         text_ids, item_ids: their ids.
         qrels: `(n_queries, n_items)`, only queries that are judged.
@@ -130,8 +133,9 @@ class JudgedCorpus:
         n_queries, n_items = self.qrels.shape
         grades = f"grades 1 to {self.qrels.max_grade}"
         return (
-            f"{self.name}, {self.split} split: {n_queries:,} queries ({self.query_modality}),"
-            f" {n_items:,} documents ({self.modality}), {self.qrels.items.size:,} judgements,"
+            f"{self.name}, {self.split} split: {n_queries:,} queries"
+            f" ({SHOWN.get(self.query_modality, self.query_modality)}), {n_items:,} documents"
+            f" ({SHOWN.get(self.modality, self.modality)}), {self.qrels.items.size:,} judgements,"
             f" {grades}"
         )
 
@@ -157,7 +161,7 @@ def load_judged(
     Args:
         root: the folder.
         split: of the judgements.
-        queries, corpus: take `"text"` or `"image"` where a side has both columns.
+        queries, corpus: take `"text"`, `"image"` or `"both"` where a side has both columns.
         language: of the queries; one of `LANGUAGES`.
         allow_partial: leave out documents whose picture does not exist, and judgements of
             documents that the corpus lacks; the counts say so.
@@ -200,6 +204,7 @@ def load_judged(
 def _with_media(corpus: JudgedCorpus, allow_partial: bool) -> JudgedCorpus:
     """Refuse documents and queries whose picture is no file, or leave out such documents."""
     for side, entries in (("queries", corpus.texts), ("documents", corpus.media)):
+        entries = getattr(entries, "pictures", entries)  # of pictures with texts
         if isinstance(entries, PictureFiles):
             present = entries.present()
             absent = [entries.names[at] for at in np.flatnonzero(~present)]
@@ -251,6 +256,10 @@ def _read_side(root: Path, part: str, split: str, wanted: str) -> tuple[list[str
     """Read ids and entries of the queries or of the corpus, and what they are."""
     kind = part.split("-")[-1]  # without the language
     check_choice(wanted, SIDES, kind)
+    if wanted == "both":
+        ids, texts, _ = _read_side(root, part, split, "text")
+        _, pictures, _ = _read_side(root, part, split, "image")
+        return ids, PicturesWithTexts(pictures, texts), "both"
     tables = _parquet_files(root, part, split)
     if tables:
         return _parquet_side(tables, kind, wanted)
@@ -341,7 +350,7 @@ def _modality(columns: Sequence[str], wanted: str, path: object) -> str:
     if len(has) != 1:
         raise RetrievalInputError(
             f"{path} must have a column text or image, got {', '.join(columns)}; where it has both,"
-            " choose one with --option corpus=image or queries=text"
+            " choose with --option corpus=image or queries=text (or both)"
         )
     return has[0]
 

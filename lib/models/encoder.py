@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lib.core.checks import RetrievalInputError, check_choice, unit_rows
 from lib.core.paths import artifacts_dir
+from lib.datasets.media.pictures_with_texts import PicturesWithTexts
 from lib.datasets.user_drawings import as_icon, as_picture
 from lib.models.artifact_files import WEIGHTS
 from lib.models.dual_encoder import DualEncoder, Progress, image_tensor, text_features
@@ -214,6 +215,23 @@ class PretrainedEncoder(TextSide):
         if self.recipe is None:
             raise RetrievalInputError("only an encoder of `load_encoder` can go to another process")
         return _load_again, (self.recipe,)
+
+    def encode_both(self, pairs: PicturesWithTexts) -> np.ndarray:
+        """Encode pictures with texts as the sum of their vectors.
+
+            u = (x + t) / |x + t|,   x the unit vector of the picture, t that of its text
+
+        Args:
+            pairs: pictures, each with a text.
+
+        Returns:
+            float32 `(n, dim)`, rows of length 1.
+
+        Reference: Wei et al. 2024, "UniIR: Training and benchmarking universal multimodal
+        information retrievers" (score fusion).
+        """
+        rows = self.encode_image(pairs.pictures) + self.encode_text(pairs.texts)
+        return unit_rows(rows, "pictures with texts").astype(np.float32, copy=False)
 
     def encode_image(
         self, pictures: Sequence[Image.Image], *, progress: Progress | None = None

@@ -15,7 +15,8 @@ from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.judged import load_judged
 from lib.datasets.media.files import PictureFiles
 from lib.datasets.registry import FORMS
-from lib.studies.published import Result, evaluate_rows
+from lib.models.encoder import load_encoder
+from lib.studies.published import Result, evaluate_corpus, evaluate_rows
 from lib.studies.published.embeddings_file import read_embeddings
 
 TEXTS = {"d1": "red cat", "d2": "blue dog", "d3": "green fish"}
@@ -201,7 +202,7 @@ def test_a_column_without_any_value_is_no_side(tmp_path):
     assert load_judged(tmp_path).directions == ("text_to_image",)
     columns["text"] = list(TEXTS.values())
     pq.write_table(pa.table(columns), tmp_path / "corpus" / "x.parquet")
-    with pytest.raises(RetrievalInputError, match="where it has both, choose one"):
+    with pytest.raises(RetrievalInputError, match="where it has both, choose with"):
         load_judged(tmp_path)
 
 
@@ -235,6 +236,76 @@ def test_pictures_by_path(tmp_path):
     lines(tmp_path / "corpus.jsonl", [{"_id": "d1", "image": "../../etc/passwd"}])
     with pytest.raises(RetrievalInputError):
         load_judged(tmp_path, allow_partial=True)
+
+
+def write_both(root, form):
+    """A corpus of pictures with texts, by path or inside Parquet."""
+    write_beir(root)
+    for at, id_ in enumerate(TEXTS):
+        Image.new("RGB", (8, 8), (80 * at, 0, 0)).save(root / f"{id_}.png")
+    rows = [{"_id": id_, "image": f"{id_}.png", "text": text} for id_, text in TEXTS.items()]
+    if form == "jsonl":
+        lines(root / "corpus.jsonl", rows)
+        return
+    (root / "corpus.jsonl").unlink()
+    for row in rows:
+        row["image"] = {"bytes": (root / row["image"]).read_bytes(), "path": None}
+    pq.write_table(pa.Table.from_pylist(rows), root / "corpus.parquet")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_side_of_pictures_with_texts(tmp_path, form):
+    write_both(tmp_path, form)
+    with pytest.raises(RetrievalInputError, match=r"corpus=image or queries=text \(or both\)"):
+        load_judged(tmp_path)
+    both = load_judged(tmp_path, corpus="both")
+    assert both.directions == ("text_to_both",) and both.item_ids == tuple(TEXTS)
+    assert "3 documents (pictures with texts)" in both.describe()
+    picture, text = both.media[2]
+    assert picture.getpixel((0, 0)) == (160, 0, 0) and text == "green fish"
+    kept = both.without_items([0])
+    assert kept.media.texts == ("blue dog", "green fish") and len(kept.media[:1]) == 1
+    other = load_judged(tmp_path, corpus="image")
+    assert len({both.checksum(), other.checksum(), kept.checksum()}) == 3
+    np.savez(tmp_path / "rows.npz", both=np.eye(3), both_ids=list(TEXTS), text=np.eye(3)[:2],
+             text_ids=["q1", "q2"])  # fmt: skip
+    given = read_embeddings(tmp_path / "rows.npz", both)
+    result = evaluate_rows(given.media, given.text, given.corpus)
+    assert result.directions[0]["R@1"].value == 1 and "3 pictures with texts" in str(
+        result.protocol.title
+    )
+
+
+def test_a_missing_picture_of_a_pair_is_named(tmp_path):
+    write_both(tmp_path, "jsonl")
+    (tmp_path / "d2.png").unlink()
+    with pytest.raises(RetrievalInputError, match="found 2 of 3 pictures of documents"):
+        load_judged(tmp_path, corpus="both")
+    part = load_judged(tmp_path, corpus="both", allow_partial=True)
+    assert part.item_ids == ("d1", "d3") and part.media.texts == ("red cat", "green fish")
+    call = ["data", "check", "beir", "--root", str(tmp_path), "--option", "corpus=both"]
+    shown = CliRunner().invoke(app, call)
+    assert shown.exit_code == 1 and "1 missing" in shown.output and "d2.png" in shown.output
+    lines(tmp_path / "corpus.jsonl", [{"_id": "d1", "image": "d1.png", "text": ""}])
+    with pytest.raises(RetrievalInputError, match="line 1: it must have a text"):
+        load_judged(tmp_path, corpus="both", need_media=False)
+
+
+def test_an_encoder_adds_the_vectors_of_a_picture_and_its_text(tmp_path):
+    write_both(tmp_path, "jsonl")
+    lines(tmp_path / "queries.jsonl", [
+        {"_id": "q1", "text": "a red circle", "image": "d1.png"},
+        {"_id": "q2", "text": "a blue square", "image": "d3.png"},
+    ])  # fmt: skip
+    both = load_judged(tmp_path, corpus="both", queries="both")
+    assert both.directions == ("query_to_both",)
+    encoder = load_encoder("scenes")
+    rows = encoder.encode_both(both.texts)
+    summed = encoder.encode_image(both.texts.pictures) + encoder.encode_text(both.texts.texts)
+    assert np.allclose(rows, summed / np.linalg.norm(summed, axis=1, keepdims=True), atol=1e-6)
+    result = evaluate_corpus(encoder, both, folder=tmp_path / "cache")
+    assert [part.direction for part in result.directions] == ["query_to_both"]
+    assert Result.load(result.save(tmp_path / "r.json")).directions[0].n_queries == 2
 
 
 def test_check_decodes_the_pictures_that_exist(tmp_path):

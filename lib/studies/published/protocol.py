@@ -12,7 +12,7 @@ JUDGEMENTS = ("original", "cxc", "eccv", "eccv-published", "cxc-grades")
 BEST_OF_ITEM = "best of item"
 TEXT_GALLERIES = ("every text", BEST_OF_ITEM)
 
-PLURAL = {"audio": "sounds", "query": "queries"}
+PLURAL = {"audio": "sounds", "query": "queries", "both": "pictures with texts"}
 
 
 @dataclass(frozen=True)

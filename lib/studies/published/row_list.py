@@ -41,6 +41,8 @@ def _contents(corpus, array: str) -> tuple[Sequence | None, Sequence | None, Seq
         return corpus.texts, corpus.media, corpus.references
     is_item = array == corpus.modality
     side = corpus.media if is_item else corpus.texts
+    if hasattr(side, "texts"):  # pictures with texts
+        return side.texts, side.pictures, positions
     is_text = (corpus.modality if is_item else corpus.query_modality) == "text"
     return (side, None, positions) if is_text else (None, side, positions)
 

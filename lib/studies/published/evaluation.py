@@ -29,14 +29,13 @@ from lib.metrics import (
     evaluate_embeddings,
     parse_metric,
     qb_norm,
-    subset_weights,
     write_trec_qrels,
     write_trec_run,
 )
 from lib.metrics.hubness import INFERENCE
 from lib.studies.published.choice_evaluation import check_no_gallery, evaluate_choices
 from lib.studies.published.classification import as_accuracies, check_no_prompt
-from lib.studies.published.folds import fold_positions, select_qrels
+from lib.studies.published.folds import fold_positions, select_qrels, weights_of_parts
 from lib.studies.published.judgements import judged_qrels
 from lib.studies.published.protocol import (
     BEST_OF_ITEM,
@@ -468,5 +467,4 @@ def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float
     )
     if not np.isfinite(values).all():
         return np.nan, np.nan
-    fold_of_query = np.repeat(np.arange(len(folded.folds)), [e.n_queries for e in folded.folds])
-    return bootstrap_interval(values, groups, subset_weights(fold_of_query))
+    return bootstrap_interval(values, groups, weights_of_parts([e.n_queries for e in folded.folds]))

@@ -1,5 +1,6 @@
 """Divide a corpus into contiguous folds, each a gallery of its own, as COCO 1K does."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from lib.core.checks import RetrievalInputError, check_count
 from lib.core.qrels import Qrels
 from lib.datasets import coco, coco_judgements
 from lib.datasets.captioned import CaptionedMedia
+from lib.metrics import subset_weights
 from lib.studies.published.judgements import is_coco
 
 
@@ -39,3 +41,8 @@ def fold_positions(corpus: CaptionedMedia, n_folds: int) -> list[dict[str, np.nd
         }
         for fold in folds
     ]
+
+
+def weights_of_parts(sizes: Sequence[int]) -> np.ndarray:
+    """Weight the queries of consecutive parts, so that each part counts the same in their mean."""
+    return subset_weights(np.repeat(np.arange(len(sizes)), sizes))

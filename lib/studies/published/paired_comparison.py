@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
-from lib.metrics import compare_systems, holm, mcnemar_exact, subset_weights
+from lib.metrics import compare_systems, holm, mcnemar_exact
+from lib.studies.published.folds import weights_of_parts
 from lib.studies.published.protocol import Protocol, protocol_differences
 from lib.studies.published.results import (
     CHOICE_METRICS,
@@ -113,13 +114,7 @@ def _part_weights(direction: DirectionResult, result: Result) -> np.ndarray | No
     sizes = np.array([part.n_queries for part in result.directions if part is not direction])
     if not result.protocol.n_folds == sizes.size > 1 or sizes.sum() != direction.n_queries:
         return None
-    return subset_weights(np.repeat(np.arange(sizes.size), sizes))
-
-
-def _weights_of(subsets: Sequence[DirectionResult]) -> np.ndarray:
-    """Return the weight of each example in the mean over consecutive subsets."""
-    sizes = [subset.n_queries for subset in subsets]
-    return subset_weights(np.repeat(np.arange(len(sizes)), sizes))
+    return weights_of_parts(sizes)
 
 
 def _compare_direction(
@@ -139,7 +134,9 @@ def _compare_direction(
         measured["MAP@R"] = (a.map_at_r, b.map_at_r)
     rows = []
     for metric, (values_a, values_b) in measured.items():
-        of_values = _weights_of(subsets) if metric == MEAN_ACCURACY else weights
+        of_values = weights
+        if metric == MEAN_ACCURACY:
+            of_values = weights_of_parts([subset.n_queries for subset in subsets])
         test = compare_systems(
             values_a, values_b, a.groups, of_values, n_resamples=n_resamples, seed=seed
         )
